@@ -3,6 +3,10 @@
 use maud::{Markup, Render, html};
 
 use super::{Address, Frame, Site};
+use crate::model::shortened;
+
+/// The longest address of another server that is linked to, in bytes.
+const MAX_ADDRESS: usize = 500;
 
 /// Links from one page to others, relative to where it is, so that they work below any prefix.
 #[derive(Debug, Clone)]
@@ -57,13 +61,16 @@ impl<'a> Links<'a> {
     }
 }
 
-/// Links to another server. Addresses other than those of web pages are shown only, since `javascript:…` is one as well.
+/// Links to another server. Addresses other than those of web pages are shown only, since `javascript:…` is one as well, and so are
+/// very long ones. A link leads to the whole address or is none.
 pub(super) fn outside(address: &str, text: &str) -> Markup {
     let lower = address.trim().to_ascii_lowercase();
-    let is_web = ["http://", "https://"].iter().any(|scheme| lower.starts_with(scheme));
+    let is_web = ["http://", "https://"].iter().any(|scheme| lower.starts_with(scheme)) && lower.len() <= MAX_ADDRESS;
+    let shown = shortened(address);
     html! {
         @if is_web { a href=(address.trim()) rel="noreferrer noopener external" { bdi { (text) } } }
-        @else { bdi { (text) } " (" bdi { (address) } ")" }
+        @else if text == shown { bdi { (text) } }
+        @else { bdi { (text) } " (" bdi { (shown) } ")" }
     }
 }
 
@@ -99,5 +106,11 @@ mod tests {
         {
             assert!(!outside(address, "x").into_string().contains("href"), "{address}");
         }
+        let long = format!("https://x.example/{}", "y".repeat(400));
+        let html = outside(&long, &shortened(&long)).into_string();
+        assert!(html.contains(&format!("href=\"{long}\"")) && html.contains('…'), "{html}");
+        let longer = long.repeat(2);
+        let html = outside(&longer, &shortened(&longer)).into_string();
+        assert!(!html.contains("href") && html.len() < 300, "{html}");
     }
 }

@@ -6,7 +6,7 @@ use super::layout::page;
 use super::link::{Links, outside};
 use super::part::{badge, change, finding, package_link, table, trail};
 use super::{Address, Badge, Change, Finding, Frame, PackageQuery, SourceId};
-use crate::model::{EntryId, InnerChecksum, OuterChecksum, ReleaseId, Version, bytes, count};
+use crate::model::{EntryId, InnerChecksum, OuterChecksum, ReleaseId, Version, bytes, count, shortened};
 
 /// What the page of a package shows.
 #[derive(Debug, Clone, PartialEq)]
@@ -119,7 +119,7 @@ pub fn package(frame: &Frame, details: &PackageDetails) -> String {
         @if let Some(description) = &details.description { p { bdi { (description) } } }
         @if !details.badges.is_empty() { p { @for note in &details.badges { (badge(note)) " " } } }
         @if !details.links.is_empty() {
-            ul { @for link in &details.links { li { (outside(link, link)) } } }
+            ul { @for link in &details.links { li { (outside(link, &shortened(link))) } } }
         }
         h2 { "Stored versions" }
         @for version in &details.versions { (stored(&links, &details.id, version)) }

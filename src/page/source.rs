@@ -139,7 +139,7 @@ pub fn source_file(frame: &Frame, file: &SourceFile) -> String {
             (count(usize::try_from(file.bytes).unwrap_or(usize::MAX), "byte", "bytes"))
             @if !file.note.is_empty() { ", " (file.note) }
             @if !file.is_downloadable { ", too large to download" }
-            @else { " · " a href=(links.to(&raw)) download=(if links.is_static() { name } else { "" }) { "Download" } }
+            @else { " · " a href=(links.to(&raw)) download=(if links.is_static() { &*name } else { "" }) { "Download" } }
         }
         @match &file.content {
             None => { p.note.warn { "The file is too large to be shown." } }

@@ -57,12 +57,12 @@ pub(super) struct Pages {
     contents: Arc<dyn Contents>,
     limits: WorkLimits,
     comparisons: Comparisons,
+    downloads: Downloads,
 }
 
-/// Returns whether a request is a browser's, for a page.
+/// Returns whether a request is a browser's, which shows an error as a page.
 pub(super) fn is_of_browser<B>(request: &Request<B>) -> bool {
-    let is_read = request.method() == Method::GET || request.method() == Method::HEAD;
-    is_read && request.headers().get_all(ACCEPT).iter().any(|accept| accept.to_str().is_ok_and(accepts_html))
+    request.headers().get_all(ACCEPT).iter().any(|accept| accept.to_str().is_ok_and(accepts_html))
 }
 
 /// Returns whether `text/html` is named in an `Accept` field (RFC 9110, section 12.5.1). Wildcards do not count.
@@ -83,7 +83,8 @@ fn is_zero(weight: &str) -> bool {
 /// Returns whether a request is for a page: below `/-/`, or for the overview by a browser.
 pub(super) fn is_for_page<B>(request: &Request<B>) -> bool {
     let path = request.uri().path();
-    Address::is_below(path) || path.trim_start_matches('/').is_empty() && is_of_browser(request)
+    let is_read = request.method() == Method::GET || request.method() == Method::HEAD;
+    Address::is_below(path) || is_read && path.trim_start_matches('/').is_empty() && is_of_browser(request)
 }
 
 impl Pages {

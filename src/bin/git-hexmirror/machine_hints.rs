@@ -4,14 +4,20 @@
 const HINTS: &[(&[&str], &str)] = &[
     (
         &["No space left on device", "Out of diskspace"],
-        "free some space on that disk and run the command again; what is complete is kept",
+        "free some space on that disk and run the command again; nothing that was complete is lost",
     ),
-    (&["Disk quota exceeded"], "free some space within your quota and run the command again; what is complete is kept"),
+    (
+        &["Disk quota exceeded"],
+        "free some space within your quota and run the command again; nothing that was complete is lost",
+    ),
     (
         &["File too large", "ulimit -f", "died of signal 25"],
-        "raise the limit on file sizes (ulimit -f) and run the command again; what is complete is kept",
+        "raise the limit on file sizes (ulimit -f) and run the command again; nothing that was complete is lost",
     ),
-    (&["Input/output error"], "the disk may be failing: check the system log (dmesg); what is complete is kept"),
+    (
+        &["Input/output error"],
+        "the disk may be failing: check the system log (dmesg); nothing that was complete is lost",
+    ),
     (
         &["Too many open files"],
         "raise the limit on open files (ulimit -n), or reduce the number of parallel requests (--jobs 2), and run the command again",
@@ -35,7 +41,7 @@ const HINTS: &[(&[&str], &str)] = &[
     ),
     (
         &["invalid index-pack output", "died of signal", "ended by"],
-        "a git process was killed: check this machine's limits (ulimit -a) and its system log; what is complete is kept",
+        "a git process was killed: check this machine's limits (ulimit -a) and its system log; nothing that was complete is lost",
     ),
     (
         &["/.git\nPermission denied"],

@@ -52,12 +52,7 @@ pub(super) fn package(context: &Context<'_>, id: &EntryId) -> Result<Option<Pack
             .and_then(|metadata| metadata.description.as_deref())
             .map(|text| text.chars().take(DESCRIPTION).collect()),
         badges: facts.map(packages::badges).unwrap_or_default(),
-        links: newest
-            .iter()
-            .flat_map(|metadata| &metadata.links)
-            .take(FILES / 10)
-            .map(|link| shortened(link).into_owned())
-            .collect(),
+        links: newest.iter().flat_map(|metadata| &metadata.links).take(FILES / 10).cloned().collect(),
         versions: read
             .iter()
             .enumerate()

@@ -123,5 +123,8 @@ fn pages_are_read_only() {
     for path in ["/", "/-/"] {
         let answer = Client::connect(server.local_addr()).ask("POST", path, &[BROWSER, "Content-Length: 0"]);
         assert_eq!((answer.status, answer.field("allow")), (405, Some("GET, HEAD")), "{path}");
+        assert_eq!(answer.field("content-type"), Some("text/html; charset=utf-8"), "{path}");
+        assert!(answer.text().contains("POST is not allowed"), "{path}: {}", answer.text());
+        assert_is_safe(&answer, path);
     }
 }
