@@ -7,13 +7,13 @@ use maud::{Markup, html};
 use super::changed_file::{ChangedFile, Difference, PER_ROW};
 use super::difference::{self, Rows};
 use super::layout::page;
-use super::lines::LineEnds;
+use super::lines::{LineEnds, weight_of};
 use super::link::Links;
 use super::source::{PAGE, SourceOrigin, section, shown};
 use super::{Address, Frame, SourceId};
 use crate::model::count;
 
-/// The number of files on a page.
+/// The maximum number of files on a page.
 const FILES: usize = 150;
 /// The size of a file in the list without its path, in bytes of HTML.
 const PER_FILE: usize = 240;
@@ -61,19 +61,47 @@ impl Comparison {
 }
 
 /// Returns which of the files that differ are on a page, counted from 1. After the last page, these are those of the last one.
-pub fn files_on_page(files: usize, page: usize) -> Range<usize> {
-    let first = (page.max(1) - 1).min(files.saturating_sub(1) / FILES) * FILES;
-    first..files.min(first + FILES)
+/// `paths` are those of [`ChangedFile::path`].
+pub fn files_on_page<'a>(paths: impl Iterator<Item = &'a str>, page: usize) -> Range<usize> {
+    let mut pages = file_pages(paths);
+    let last = pages.len() - 1;
+    pages.swap_remove(last.min(page.max(1) - 1))
+}
+
+/// Divides files into pages, of which there is at least one.
+fn file_pages<'a>(paths: impl Iterator<Item = &'a str>) -> Vec<Range<usize>> {
+    let (mut pages, mut first, mut files, mut weight) = (Vec::new(), 0, 0, 0);
+    for path in paths {
+        let of_file = listed_weight(path);
+        if files - first == FILES || first < files && weight + of_file > 2 * PAGE {
+            pages.push(first..files);
+            (first, weight) = (files, 0);
+        }
+        files += 1;
+        weight += of_file;
+    }
+    pages.push(first..files);
+    pages
+}
+
+/// Returns about how many bytes of HTML a file takes in the list.
+fn listed_weight(path: &str) -> usize {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+    let in_address: usize = path.bytes().map(|byte| if is_plain(byte) { 1 } else { 3 }).sum();
+    // A file whose name is not UTF-8 has no page, so it has a section here.
+    let section = if path.contains('\u{fffd}') { PER_SECTION + weight_of(&shown(path)) } else { 0 };
+    PER_FILE + in_address + weight_of(&shown(path)) + section
 }
 
 /// Returns the page about all files that differ.
 pub fn comparison(frame: &Frame, comparison: &Comparison, view: ComparisonView) -> String {
-    let range = files_on_page(comparison.files.len(), view.page);
-    let (pages, number) = (comparison.files.len().div_ceil(FILES).max(1), range.start / FILES + 1);
+    let pages = file_pages(comparison.files.iter().map(|file| &*file.path));
+    let number = view.page.clamp(1, pages.len());
+    let (range, pages) = (pages[number - 1].clone(), pages.len());
     let address = comparison.address("", number, view.is_split);
     let links = Links::of(frame, &address);
     let files = comparison.files.iter().enumerate().skip(range.start).take(range.len());
-    let listed: usize = files.clone().map(|(_, file)| PER_FILE + 2 * file.path.len()).sum();
+    let listed: usize = files.clone().map(|(_, file)| listed_weight(&file.path)).sum();
     let (mut left, mut most_left) = (PAGE, (2 * PAGE).saturating_sub(listed));
     let mut inline = Vec::new();
     for (index, file) in files.clone() {
@@ -258,6 +286,30 @@ fn about(links: &Links<'_>, comparison: &Comparison) -> Markup {
                     @if let Some(commit) = &origin.commit { " " span.dim { "from the mirror's commit " code { (commit) } } }
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_lists_what_fits() {
+        let on_pages = |path: &str, files: usize| {
+            let pages = file_pages(std::iter::repeat_n(path, files));
+            let ends: Vec<usize> = pages.iter().map(|page| page.end).collect();
+            assert!(pages.windows(2).all(|pages| pages[0].end == pages[1].start), "{pages:?}");
+            ends
+        };
+        assert_eq!(on_pages("lib/a.ex", 0), [0]);
+        assert_eq!(on_pages("lib/a.ex", 150), [150]);
+        assert_eq!(on_pages("lib/a.ex", 301), [150, 300, 301]);
+        let long = "\u{e9}".repeat(2000);
+        assert_eq!(on_pages(&long, 7), [2, 4, 6, 7]);
+        assert_eq!(on_pages(&"x".repeat(100_000), 2), [1, 2]);
+        for (page, expected) in [(0, 0..2), (1, 0..2), (2, 2..4), (4, 6..7), (99, 6..7)] {
+            assert_eq!(files_on_page(std::iter::repeat_n(&*long, 7), page), expected);
         }
     }
 }

@@ -39,7 +39,8 @@ pub(super) fn compare(
         return Ok(Page::Missing(missing(lacking)));
     };
     let changes = before.tree.changes(&after.tree, MAX_FILES)?;
-    let on_page = page::files_on_page(changes.files.len(), view.page);
+    let paths: Vec<_> = changes.files.iter().map(|change| String::from_utf8_lossy(&change.path)).collect();
+    let on_page = page::files_on_page(paths.iter().map(|path| &**path), view.page);
     let mut comparer = Comparer {
         trees: [&before.tree, &after.tree],
         left: MAX_BYTES,

@@ -375,6 +375,10 @@ mod tests {
             listed(&entry, &Pin { id, inner: None, outer: None }).unwrap_err().to_string()
         };
         assert_eq!(error("1.1.0"), "the registry entry of plug does not list version 1.1.0");
-        assert!(error("1.0.0").ends_with("version 1.0.0, but not correctly: it points to advisory 9, of 1"), "{}", error("1.0.0"));
+        assert!(
+            error("1.0.0").ends_with("version 1.0.0, but not correctly: it points to advisory 9, of 1"),
+            "{}",
+            error("1.0.0")
+        );
     }
 }
