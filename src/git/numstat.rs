@@ -103,8 +103,8 @@ fn file_changes(output: &[u8]) -> Vec<FileChange> {
     let mut records = output.split(|byte| *byte == 0);
     while let Some(record) = records.next() {
         let text = String::from_utf8_lossy(record);
-        if text.starts_with(':') {
-            let mut words = text[1..].split(' ').map(str::to_owned);
+        if let Some(text) = text.strip_prefix(':') {
+            let mut words = text.split(' ').map(str::to_owned);
             let both = [words.next().unwrap_or_default(), words.next().unwrap_or_default()];
             modes.insert(records.next().unwrap_or_default(), both);
             continue;

@@ -131,3 +131,16 @@ fn a_revision_that_moves_back_is_remarked() {
         assert_eq!(comment.contains("- **An older revision** of `one`\n"), is_older, "{range}: {comment}");
     }
 }
+
+#[test]
+fn a_shallow_history_does_not_say_that_a_revision_moves_back() {
+    let scene = Scene::new();
+    let revisions: Vec<_> =
+        (0..4).map(|at| scene.forge.commit("a/one", "main", &[("f", &format!("{at}\n"))])).collect();
+    for revision in [&revisions[3], &revisions[1]] {
+        scene.lock(&[("one", "a/one", revision, "depth: 1")]);
+        commit(&scene);
+    }
+    let comment = scene.stage.run(&["diff", "HEAD~..HEAD", "--format=markdown"]).ok().stdout;
+    assert!(comment.contains("| moved | `one` |") && !comment.contains("An older revision"), "{comment}");
+}

@@ -82,7 +82,8 @@ fn the_overview_shows_what_is_fresh_vulnerable_and_new() {
     let html = site.page_with("/", "Not fresh");
     assert!(html.contains("<li><bdi>alpha 1.1.0</bdi></li>"), "{html}");
     stage.write("mix.lock", "%{ broken");
-    site.page_with("/", "cannot be read");
+    let html = site.page_with("/", "1 of 1 lock cannot be read");
+    assert!(!html.contains("Not fresh"), "{html}");
 }
 
 #[test]

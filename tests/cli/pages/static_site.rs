@@ -301,3 +301,12 @@ fn long_files_and_the_history_have_all_their_pages() {
         assert_eq!(many.iter().filter(|html| html.contains(&id)).count(), 1, "{line}");
     }
 }
+
+#[test]
+fn a_lock_that_cannot_be_read_is_named() {
+    let stage = flagged();
+    stage.write("mix.lock", "%{ broken");
+    export(&stage, &[]).ok().says("mix.lock cannot be read");
+    let overview = fs::read_to_string(folder(&stage).join("index.html")).unwrap();
+    assert!(overview.contains("1 of 1 lock cannot be read") && !overview.contains("lacks what"), "{overview}");
+}
