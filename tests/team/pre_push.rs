@@ -466,3 +466,20 @@ fn a_push_that_broken_settings_or_locks_stop_names_the_file_and_the_way_out() {
         team.git(&one, &["branch", "--quiet", "-D", "review"]).ok();
     }
 }
+
+#[test]
+fn settings_of_the_worktree_do_not_count_for_other_commits() {
+    let (team, one) = Team::hooked();
+    team.git(&one, &["branch", "side"]).ok();
+    team.commit_lock(&one, &["alpha 1.1.0"]);
+    team.run(&one, &["update"]).ok();
+    team.git(&one, &["checkout", "--quiet", "side"]).ok();
+    team.commit_lock(&one, &["alpha 1.1.0", "left 1.0.0"]);
+    team.run(&one, &["update"]).ok();
+    team.git(&one, &["checkout", "--quiet", "main"]).ok();
+    // A lock must pin the file first, which an update does here, and nowhere else.
+    team.git(&one, &["config", "hexmirror.downloads", "https://example.test/tool.tgz"]).ok();
+    team.git(&one, &["push", "--quiet", "origin", "side"]).ok();
+    let lacks = "it lacks https://example.test/tool.tgz (no hexmirror.lock pins it yet)";
+    team.git(&one, &["push", "origin", "main"]).exits(1).says(lacks);
+}

@@ -10,7 +10,7 @@ use crate::model::{
 };
 use crate::ops::log::log_from;
 use crate::ops::release_reader::ReleaseReader;
-use crate::ops::status::compared;
+use crate::ops::status::{compare_at, compared_pins};
 use crate::ops::{LockFile, LogOptions, MirrorSource, Project, Result};
 use crate::page::{LockState, Update};
 use crate::plan::{Concern, ReleaseFacts, Wanted, concerns};
@@ -92,8 +92,16 @@ impl Facts {
     pub fn listed(project: &Project, snapshot: &Snapshot, locks: &[LockFile]) -> Result<Self> {
         let manifest = snapshot.manifest()?;
         let shown = &locks[..locks.len().min(LOCKS)];
-        let states: Vec<(LockState, Option<Arc<Wanted>>)> =
+        let mut states: Vec<(LockState, Option<Arc<Wanted>>)> =
             shown.iter().map(|lock| lock_state(project, snapshot, lock)).collect();
+        let besides = lacking_besides(project, snapshot, (locks, shown), &states);
+        if let Some((first, _)) = states.first_mut() {
+            first.lacks.extend(besides);
+        }
+        for (state, _) in &mut states {
+            state.more = state.lacks.len().saturating_sub(LACKS);
+            state.lacks.truncate(LACKS);
+        }
         let pins: Vec<Option<Arc<Wanted>>> = states.iter().map(|(_, wanted)| wanted.clone()).collect();
         let source = MirrorSource { remote: None, commit: snapshot.commit() };
         let options = LogOptions { limit: Some(UPDATES), max_read: Some(UPDATES), ..LogOptions::default() };
@@ -197,7 +205,25 @@ impl PackageFacts {
     }
 }
 
-/// Compares a lock with the mirror. Also returns what it pins, if it can be read.
+/// Returns what the mirror lacks that no lock alone decides: what the settings, the packages and this machine ask for, and what
+/// locks pin together. A lock that cannot be read is shown as such.
+fn lacking_besides(
+    project: &Project,
+    snapshot: &Snapshot,
+    (locks, shown): (&[LockFile], &[LockFile]),
+    states: &[(LockState, Option<Arc<Wanted>>)],
+) -> Vec<String> {
+    let mut known: BTreeSet<String> = states.iter().flat_map(|(state, _)| state.lacks.iter().cloned()).collect();
+    if locks.len() > shown.len() {
+        let pinned = project.pinned(locks).and_then(|all| compared_pins(project, Some(snapshot), Arc::new(all)));
+        known.extend(pinned.map(|pinned| pinned.comparison.lacking()).unwrap_or_default());
+    }
+    let all = compare_at(project, Some(snapshot.commit()), locks, true).ok().and_then(|status| status.comparison);
+    let lacking = all.map(|all| all.lacking()).unwrap_or_default();
+    lacking.into_iter().filter(|item| !known.contains(item)).collect()
+}
+
+/// Compares what a lock pins with the mirror. Also returns what it pins, if it can be read.
 fn lock_state(project: &Project, snapshot: &Snapshot, lock: &LockFile) -> (LockState, Option<Arc<Wanted>>) {
     let file = lock.file.clone();
     let none = || LockState {
@@ -208,17 +234,16 @@ fn lock_state(project: &Project, snapshot: &Snapshot, lock: &LockFile) -> (LockS
         not_mirrored: Vec::new(),
         problem: None,
     };
-    let compared = match compared(project, Some(snapshot), std::slice::from_ref(lock)) {
+    let pinned = project.pinned(std::slice::from_ref(lock));
+    let compared = match pinned.and_then(|wanted| compared_pins(project, Some(snapshot), Arc::new(wanted))) {
         Ok(compared) => compared,
         Err(error) => return (LockState { problem: Some(error.with_causes()), ..none() }, None),
     };
-    let mut lacks = compared.comparison.lacking();
-    let more = lacks.len().saturating_sub(LACKS);
-    lacks.truncate(LACKS);
     let not_mirrored = compared.comparison.not_mirrored();
     let not_mirrored = not_mirrored.iter().take(LACKS).map(|(app, reason)| format!("{app} ({reason})")).collect();
     let pins = words::pins(&compared.wanted);
-    (LockState { pins, lacks, more, not_mirrored, ..none() }, Some(compared.wanted))
+    let lacks = compared.comparison.lacking();
+    (LockState { pins, lacks, not_mirrored, ..none() }, Some(compared.wanted))
 }
 
 /// Lists the packages of a manifest, with the locks that pin their releases.

@@ -381,7 +381,7 @@ impl Project {
     /// Fails if a lock is invalid, or if two locks disagree.
     pub fn wanted(&self, locks: &[LockFile]) -> Result<Arc<Wanted>> {
         self.memory.wanted(locks, || {
-            let mut wanted = read_locks(&self.repository, locks)?.with_submodules_of(&self.config.submodules);
+            let mut wanted = self.pinned(locks)?;
             wanted.policies.extend(self.policies_besides(locks)?);
             match self.repository.worktree() {
                 Some(_) => self.require_unpinned(locks, &mut wanted)?,
@@ -394,6 +394,14 @@ impl Project {
 }
 
 impl Project {
+    /// Reads locks and collects what they pin, without what else the mirror must contain.
+    ///
+    /// # Errors
+    /// Fails as [`Self::wanted`] does.
+    pub(in crate::ops) fn pinned(&self, locks: &[LockFile]) -> Result<Wanted> {
+        Ok(read_locks(&self.repository, locks)?.with_submodules_of(&self.config.submodules))
+    }
+
     /// Requires what the settings and the files of version managers name, which an update pins.
     ///
     /// # Errors

@@ -87,6 +87,20 @@ fn the_overview_shows_what_is_fresh_vulnerable_and_new() {
 }
 
 #[test]
+fn what_the_settings_ask_for_counts_for_all_locks_together() {
+    let stage = flagged();
+    let (address, sum) = (format!("{}/tool.tgz", stage.upstream.url()), "1".repeat(64));
+    stage.git(&["config", "hexmirror.internalHosts", "127.0.0.1"]);
+    stage.git(&["config", "hexmirror.downloads", &address]);
+    let site = Site::serve(&stage);
+    let html = site.page("/");
+    assert!(html.contains("Not fresh") && html.contains("no hexmirror.lock pins it yet"), "{html}");
+    stage.write("hexmirror.lock", &format!("download {address} {sum} 1\n"));
+    let html = site.page_with("/", "1 of 2 locks");
+    assert!(!html.contains("no hexmirror.lock pins it yet"), "{html}");
+}
+
+#[test]
 fn packages_are_found_by_what_they_are() {
     let stage = flagged();
     let site = Site::serve(&stage);
