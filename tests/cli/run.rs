@@ -144,7 +144,8 @@ fn requests_that_the_mirror_could_not_answer_are_named_even_if_the_command_succe
     stage.lock(&["alpha 1.1.0", "beta 0.3.0"]);
     let git = "/git/forge.test/x/y/info/refs?service=git-upload-pack";
     let ran = requesting(&stage, &[git, "/tarballs/alpha-2.0.0.tar", git])
-        .says("no lock pins: alpha 2.0.0, the git repository forge.test/x/y; add them to the lock while online");
+        .says("no lock pins: alpha 2.0.0, the git repository forge.test/x/y; add them to the lock while online")
+        .says("or plugins of rebar3 to the setting `extra` (`git config --add hexmirror.extra NAME`), then run `git hexmirror update`");
     assert!(!ran.stderr.contains("pins: alpha 1.1.0"), "nothing asked for it: {ran:?}");
     requesting(&stage, &["/tarballs/alpha-1.1.0.tar", "/docs/alpha-1.0.0.tar.gz", "/pinned/names"])
         .says("the mirror lacks what mix.lock pins: alpha 1.1.0; run `git hexmirror update`\n")
