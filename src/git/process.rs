@@ -35,8 +35,8 @@ pub struct GitSettings {
 /// The system's git, in a supported version.
 #[derive(Debug, Clone)]
 pub struct Git {
-    pub(super) program: PathBuf,
-    pub(super) settings: GitSettings,
+    program: PathBuf,
+    settings: GitSettings,
 }
 
 impl Git {
@@ -193,7 +193,16 @@ impl Git {
         command.args(arguments);
         let name = name_of(command.get_args().skip(before));
         let input = Input::Bytes(Vec::new());
-        Run { git: self, command, folder: folder.to_owned(), name, input, on_stderr: None, silence: None }
+        Run {
+            program: &self.program,
+            secrets: &self.settings.secrets,
+            command,
+            folder: folder.to_owned(),
+            name,
+            input,
+            on_stderr: None,
+            silence: None,
+        }
     }
 }
 

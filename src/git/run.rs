@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use super::error_message::{local_fault, readable};
 use super::pipes::{Pipes, serve_pipes};
-use super::process::Git;
 use super::unsuccessful::Unsuccessful;
 use super::{GitError, Result};
+use crate::model::Secrets;
 
 /// The maximum number of bytes of git's standard error that are kept.
 const MAX_STDERR: usize = 64 << 10;
@@ -23,7 +23,9 @@ const SILENCE: Duration = Duration::from_secs(300);
 
 /// A git process that is being configured.
 pub(super) struct Run<'a> {
-    pub(super) git: &'a Git,
+    pub(super) program: &'a Path,
+    /// What is hidden in messages.
+    pub(super) secrets: &'a Secrets,
     pub(super) command: Command,
     /// The working directory.
     pub(super) folder: PathBuf,
@@ -156,7 +158,7 @@ impl<'a> Run<'a> {
 
     /// Hides the credentials of the addresses among git's settings and arguments in what it printed.
     fn without_secrets(&self, said: &[u8]) -> Vec<u8> {
-        let mut secrets = self.git.settings.secrets.clone();
+        let mut secrets = self.secrets.clone();
         secrets.extend(self.command.get_args().map(OsStr::to_string_lossy));
         secrets.hide(&String::from_utf8_lossy(said)).into_bytes()
     }
@@ -165,7 +167,7 @@ impl<'a> Run<'a> {
     /// not found although the working directory exists.
     fn not_started(&self, source: io::Error) -> Unsuccessful {
         if source.kind() == io::ErrorKind::NotFound && self.folder.is_dir() {
-            return Unsuccessful::Error(GitError::NotRun { program: self.git.program.clone(), source });
+            return Unsuccessful::Error(GitError::NotRun { program: self.program.to_owned(), source });
         }
         self.broken(source)
     }

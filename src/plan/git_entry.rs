@@ -1,14 +1,75 @@
 //! Reads the git dependencies of locks.
 
 use std::collections::BTreeSet;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::num::NonZeroU32;
 
 use serde_json::Value;
 
-use super::{GitPin, NotMirrored, Unmirrored};
 use crate::lock::{ABSENT, AS_OF, GitSource, Located, LockError, LockKind};
 use crate::model::{Day, DayError, GitAddressError, GitName, GitNameError, GitUrl, Revision, redacted_address};
+
+/// A git revision that a lock pins.
+///
+/// `sparse` and `subdir` do not affect the mirror, which stores the complete revision.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GitPin {
+    /// The application.
+    pub app: String,
+    /// The address of the repository as the lock spells it.
+    pub url: GitUrl,
+    /// The commit.
+    pub revision: Revision,
+    /// The required number of generations of its ancestry; `None` for the complete ancestry.
+    pub depth: Option<NonZeroU32>,
+    /// The refs that the entry names.
+    pub names: BTreeSet<GitName>,
+    /// Whether the submodules are required, too.
+    pub submodules: bool,
+    /// The folder of the revision that contains the dependency, if it is not the root.
+    pub subdir: Option<String>,
+    /// The only folder to check out, if the checkout is sparse.
+    pub sparse: Option<String>,
+    /// The day when the revision was the tip of its branch, if the entry pins a branch and not a dependency. Clients of it
+    /// ask for the branch.
+    pub as_of: Option<Day>,
+}
+
+/// A git dependency that cannot be mirrored.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unmirrored {
+    /// The application.
+    pub app: String,
+    /// The address, without credentials.
+    pub url: String,
+    /// The revision in the lock, if it has one.
+    pub revision: Option<String>,
+    /// The reason.
+    pub reason: NotMirrored,
+}
+
+/// Why a git dependency cannot be mirrored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NotMirrored {
+    /// The address is a folder on this machine.
+    Local,
+    /// When an update looked, the repository had no such branch, tag or commit.
+    NoRef,
+    /// The lock names no commit, only a branch, a tag or an abbreviated commit id.
+    NoCommit,
+}
+
+impl Display for NotMirrored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Local => "a local path",
+            Self::NoRef => {
+                "its repository had no such branch, tag or commit; `git hexmirror update --refresh` looks again"
+            }
+            Self::NoCommit => "the lock does not pin a full commit id",
+        })
+    }
+}
 
 /// Reads a git dependency. The inner `Err` is a dependency that cannot be mirrored, which is not an error of the lock.
 pub(super) fn git_pin(

@@ -86,6 +86,7 @@ pub use docs_pin::DocsPin;
 pub use entry_facts::{LostFact, Relation, lost_facts, relation};
 pub use file_pin::{BUILDS, FilePin, newest_file, tools_line};
 pub use file_role::FileRole;
+pub use git_entry::{GitPin, NotMirrored, Unmirrored};
 pub use git_plan::{FetchedRevisions, GitPlan};
 pub use git_want::{RepositoryWant, RevisionWant, is_deep_enough};
 pub use import::{
@@ -118,4 +119,4 @@ pub use release_flags::ReleaseFlags;
 pub use sbom::{Component, ComponentId, Listing, LockedEntries, ReleaseDetails, Role, Sbom, SbomFacts, SbomProject};
 pub use selection::{Selection, is_package, is_repository};
 pub use signer::{KnownSigners, Signer, SignerConflict, SignerSource};
-pub use wanted::{GitPin, NotMirrored, Pin, Unmirrored, UnsupportedEntry, Wanted};
+pub use wanted::{Pin, UnsupportedEntry, Wanted};

@@ -2,20 +2,19 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::{self, Display};
-use std::num::NonZeroU32;
+use std::fmt::Display;
 use std::ops::Bound;
 
 use super::file_pin::has_all_installers;
-use super::git_entry::git_pin;
+use super::git_entry::{GitPin, Unmirrored, git_pin};
 use super::valid::valid;
 use super::{AssetPin, DocsPin, FilePin};
 use crate::lock::{
     AssetSource, BuildTool, DownloadSource, HexSource, Located, Lock, LockError, LockKind, Source, ToolsSource,
 };
 use crate::model::{
-    AssetToolId, Day, EntryId, FileAddress, FileChecksum, FileId, FilePath, GitBranch, GitName, GitUrl, InnerChecksum,
-    OuterChecksum, PolicyId, ReleaseId, RepositoryName, Revision, Target, ToolsPair, ToolsPairError,
+    AssetToolId, EntryId, FileAddress, FileChecksum, FileId, FilePath, GitBranch, InnerChecksum, OuterChecksum,
+    PolicyId, ReleaseId, RepositoryName, Target, ToolsPair, ToolsPairError,
 };
 
 /// A release that a lock pins.
@@ -27,68 +26,6 @@ pub struct Pin {
     pub inner: Option<InnerChecksum>,
     /// The outer checksum in the lock. Locks from before 2019 have none.
     pub outer: Option<OuterChecksum>,
-}
-
-/// A git revision that a lock pins.
-///
-/// `sparse` and `subdir` do not affect the mirror, which stores the complete revision.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct GitPin {
-    /// The application.
-    pub app: String,
-    /// The address of the repository as the lock spells it.
-    pub url: GitUrl,
-    /// The commit.
-    pub revision: Revision,
-    /// The required number of generations of its ancestry; `None` for the complete ancestry.
-    pub depth: Option<NonZeroU32>,
-    /// The refs that the entry names.
-    pub names: BTreeSet<GitName>,
-    /// Whether the submodules are required, too.
-    pub submodules: bool,
-    /// The folder of the revision that contains the dependency, if it is not the root.
-    pub subdir: Option<String>,
-    /// The only folder to check out, if the checkout is sparse.
-    pub sparse: Option<String>,
-    /// The day when the revision was the tip of its branch, if the entry pins a branch and not a dependency. Clients of it
-    /// ask for the branch.
-    pub as_of: Option<Day>,
-}
-
-/// A git dependency that cannot be mirrored.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Unmirrored {
-    /// The application.
-    pub app: String,
-    /// The address, without credentials.
-    pub url: String,
-    /// The revision in the lock, if it has one.
-    pub revision: Option<String>,
-    /// The reason.
-    pub reason: NotMirrored,
-}
-
-/// Why a git dependency cannot be mirrored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum NotMirrored {
-    /// The address is a folder on this machine.
-    Local,
-    /// When an update looked, the repository had no such branch, tag or commit.
-    NoRef,
-    /// The lock names no commit, only a branch, a tag or an abbreviated commit id.
-    NoCommit,
-}
-
-impl Display for NotMirrored {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Local => "a local path",
-            Self::NoRef => {
-                "its repository had no such branch, tag or commit; `git hexmirror update --refresh` looks again"
-            }
-            Self::NoCommit => "the lock does not pin a full commit id",
-        })
-    }
 }
 
 /// A dependency of a kind that this program does not support.
