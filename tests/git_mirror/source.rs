@@ -134,7 +134,7 @@ fn a_revision_that_moves_back_is_remarked() {
 
 #[test]
 fn a_shallow_history_does_not_say_that_a_revision_moves_back() {
-    let scene = Scene::new();
+    let scene = Scene::shallow();
     let revisions: Vec<_> =
         (0..4).map(|at| scene.forge.commit("a/one", "main", &[("f", &format!("{at}\n"))])).collect();
     for revision in [&revisions[3], &revisions[1]] {
