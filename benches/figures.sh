@@ -144,20 +144,26 @@ echo "  after git gc: $a KiB, $b KiB as files, ratio $(ratio "$a" "$b")"
 say "pushed when packages move to a made-up patch release (ten lines more in the largest source; limit 3.5 KB)"
 cp -r "$sample/.hex_repo" "$work/next"
 chmod -R u+w "$work/next"
+"$bin/examples/next_version" "$work/next"
+move() { # updates the mirror from the copy, which a key of this run signs
+    upstream "$work/next" 0
+    HEXMIRROR_PUBLIC_KEY=$work/next/public_key "$hexmirror" -C "$work/moved" --quiet update
+    stop_upstream
+}
+project moved
+move
 pushed() { # FOLDER NEW OLD: bytes of the pack that git push sends
     printf '%s\n^%s\n' "$2" "$3" | git -C "$1" pack-objects --revs --thin --stdout --delta-base-offset --no-sparse -q | wc -c
 }
 while read -r name from to; do
-    "$bin/examples/next_version" "$work/next" "$work/mirrored/mix.lock" "$name" "$from" "$to"
-    upstream "$work/next" 0
-    HEXMIRROR_PUBLIC_KEY=$work/next/public_key "$hexmirror" -C "$work/mirrored" --quiet update
-    stop_upstream
+    "$bin/examples/next_version" "$work/next" "$work/moved/mix.lock" "$name" "$from" "$to"
+    move
     cp "$work/next/tarballs/$name-$to.tar" "$work/files/hex_repo/tarballs/"
     cp "$work/next/packages/$name" "$work/files/hex_repo/packages/"
     git -C "$work/files" rm --quiet "hex_repo/tarballs/$name-$from.tar"
     git -C "$work/files" add hex_repo
     git -C "$work/files" commit --quiet --message=Move
-    a=$(pushed "$work/mirrored" hexmirror hexmirror^) b=$(pushed "$work/files" HEAD HEAD^)
+    a=$(pushed "$work/moved" hexmirror hexmirror^) b=$(pushed "$work/files" HEAD HEAD^)
     echo "  $name $from -> $to: $a bytes, $b bytes as files, ratio $(ratio "$a" "$b")"
 done <<'ROWS'
 plug 1.12.1 1.12.2

@@ -84,9 +84,11 @@ git init --quiet "$work/sample"
 grep -v "{:git," "$sample/mix.lock" >"$work/sample/mix.lock"
 git -C "$work/sample" add mix.lock
 git -C "$work/sample" commit --quiet --message=Begin
-update "$sample/.hex_repo" "$work/sample"
+# A copy that a key of this run signs, so that it can publish a version.
 cp -r "$sample/.hex_repo" "$work/next"
 chmod -R u+w "$work/next"
+"$examples/next_version" "$work/next"
+update "$work/next" "$work/sample"
 "$examples/next_version" "$work/next" "$work/sample/mix.lock" phoenix 1.6.0 1.6.1
 git -C "$work/sample" commit --quiet --all --message=Next
 update "$work/next" "$work/sample"

@@ -1,10 +1,10 @@
 //! Publishes a synthetic patch release in a copy of a Hex repository, and updates a lock to it, for
 //! `benches/figures.sh` and `benches/pulls.sh`.
 //!
-//! `cargo run --example next_version -- REPOSITORY LOCK NAME FROM TO [KEY]` changes the folder and the file in place. The
+//! `cargo run --example next_version -- REPOSITORY` signs all entries anew with a key of its own, which becomes the files
+//! `public_key` and `private_key`. `… REPOSITORY LOCK NAME FROM TO [KEY]` changes the folder and the file in place. The
 //! release is version FROM with another number in its metadata and its `mix.exs`, and with ten additional lines in its
-//! largest source. The private key in the file KEY signs the package's registry entry. Without it, a new key does, which
-//! becomes the `public_key`.
+//! largest source. The private key in the file KEY (`private_key` in the folder) signs the package's registry entry.
 
 use std::error::Error;
 use std::fs;
@@ -19,15 +19,20 @@ use git_hexmirror::hex::registry::{Package, PrivateKey, Signed};
 use git_hexmirror::hex::tarball::{BuildFile, Tarball, TarballLimits, build};
 use git_hexmirror::model::{RepositoryName, Version};
 
+const USAGE: &str = "usage: next_version REPOSITORY [LOCK NAME FROM TO [KEY]]";
+
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [repository] = &*arguments {
+        return sign_anew(Path::new(repository));
+    }
     let ([repository, lock, name, from, to], key) = (match &*arguments {
-        [fixed @ .., key] if fixed.len() == 5 => (fixed, PrivateKey::from_pem(&fs::read_to_string(key)?)?),
-        fixed => (fixed, PrivateKey::generate()?),
+        [fixed @ .., key] if fixed.len() == 5 => (fixed, key.clone()),
+        fixed => (fixed, format!("{}/private_key", fixed.first().ok_or(USAGE)?)),
     }) else {
-        return Err("usage: next_version REPOSITORY LOCK NAME FROM TO [KEY]".into());
+        return Err(USAGE.into());
     };
-    let folder = Path::new(repository);
+    let (folder, key) = (Path::new(repository), PrivateKey::from_pem(&fs::read_to_string(key)?)?);
     let old = fs::read(folder.join(format!("tarballs/{name}-{from}.tar")))?;
     let old = Tarball::open(&old, &TarballLimits::default())?;
     let new = bumped(&old, from, to)?;
@@ -75,10 +80,7 @@ fn list(
     key: &PrivateKey,
 ) -> Result<(), Box<dyn Error>> {
     let (path, hexpm) = (folder.join("packages").join(name), RepositoryName::hexpm());
-    let mut message = Vec::new();
-    GzDecoder::new(&*fs::read(&path)?).read_to_end(&mut message)?;
-    // The signature need not be verified, because the folder belongs to the caller.
-    let mut package = Package::decode(Signed::decode(&message)?.unverified_payload(), &hexpm, &name.parse()?)?;
+    let mut package = Package::decode(&payload(&path)?, &hexpm, &name.parse()?)?;
     let from: Version = from.parse()?;
     let listed = package.releases.iter().find(|release| release.version == from);
     let mut release = listed.ok_or("the registry does not list it")?.clone();
@@ -86,8 +88,29 @@ fn list(
     release.inner_checksum = new.inner_checksum();
     release.outer_checksum = Some(new.outer_checksum());
     package.releases.push(release);
-    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
-    gzip.write_all(&Signed::sign(package.encode(&hexpm), key).encode())?;
-    fs::write(path, gzip.finish()?)?;
+    sign(&path, package.encode(&hexpm), key)
+}
+
+/// Signs all entries of a repository with a new key.
+fn sign_anew(folder: &Path) -> Result<(), Box<dyn Error>> {
+    let key = PrivateKey::generate()?;
+    for entry in fs::read_dir(folder.join("packages"))? {
+        let path = entry?.path();
+        sign(&path, payload(&path)?, &key)?;
+    }
+    fs::write(folder.join("private_key"), key.to_pem())?;
     Ok(fs::write(folder.join("public_key"), key.public_key().to_pem())?)
+}
+
+/// Reads an entry. Its signature need not be verified, because the folder belongs to the caller.
+fn payload(path: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut message = Vec::new();
+    GzDecoder::new(&*fs::read(path)?).read_to_end(&mut message)?;
+    Ok(Signed::decode(&message)?.unverified_payload().to_vec())
+}
+
+fn sign(path: &Path, payload: Vec<u8>, key: &PrivateKey) -> Result<(), Box<dyn Error>> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    gzip.write_all(&Signed::sign(payload, key).encode())?;
+    Ok(fs::write(path, gzip.finish()?)?)
 }
