@@ -43,7 +43,9 @@ update() { # REPOSITORY PROJECT: mirrors what the project's lock pins
 serve() { # PROJECT: sets $url and $server
     "$hexmirror" -C "$1" serve --listen 127.0.0.1:0 >"$work/serve.out" 2>"$work/serve.err" &
     server=$!
-    until url=$(grep -ho 'http://127.0.0.1:[0-9]*' "$work/serve.out" "$work/serve.err" | head -1) && [ -n "$url" ]; do :; done
+    until url=$(grep -o 'http://127.0.0.1:[0-9]*' "$work/serve.out" | head -1) && [ -n "$url" ]; do
+        kill -0 "$server" 2>/dev/null || { cat "$work/serve.err" >&2; exit 1; }
+    done
 }
 
 browse() { # PATH: the time to the first byte in ms, the size in bytes, and the status
@@ -51,11 +53,11 @@ browse() { # PATH: the time to the first byte in ms, the size in bytes, and the 
         "$url$1" | awk '{ print $1 * 1000, $2, $3 }'
 }
 
-pages() { # LIMIT, then paths on standard input: a row for each
+pages() { # LIMIT [PAUSE], then paths on standard input: a row for each. The server keeps a difference for a second.
     local path first
     while read -r path; do
         first=$(browse "$path")
-        for _ in $(seq "$rounds"); do browse "$path"; done | sort -n | awk -v path="$path" -v first="${first%% *}" -v limit="$1" '
+        for _ in $(seq "$rounds"); do sleep "${2:-0}"; browse "$path"; done | sort -n | awk -v path="$path" -v first="${first%% *}" -v limit="$1" '
             { row[NR] = $1; size = $2; status = $3 }
             END { median = row[int((NR + 1) / 2)]
                   printf "  %7.1f ms, first %7.1f, highest %7.1f  %6d bytes  %s  %s%s\n", median, first, row[NR], size, status, path,
@@ -70,8 +72,8 @@ memory() { # KIND: the memory of the server in MB
 flood() { # paths on standard input: $browsers clients, each of which reads all pages
     local paths clients=()
     mapfile -t paths
+    printf 'url = %s\noutput = /dev/null\n' "${paths[@]/#/$url}" >"$work/config"
     for _ in $(seq "$browsers"); do
-        printf 'url = %s\noutput = /dev/null\n' "${paths[@]/#/$url}" >"$work/config"
         curl --silent --header 'Accept: text/html' --config "$work/config" &
         clients+=($!)
     done
@@ -88,6 +90,7 @@ git -C "$work/sample" commit --quiet --message=Begin
 cp -r "$sample/.hex_repo" "$work/next"
 chmod -R u+w "$work/next"
 "$examples/next_version" "$work/next"
+git -C "$work/sample" config hexmirror.hexpm.publicKey "$work/next/public_key"
 update "$work/next" "$work/sample"
 "$examples/next_version" "$work/next" "$work/sample/mix.lock" phoenix 1.6.0 1.6.1
 git -C "$work/sample" commit --quiet --all --message=Next
@@ -100,7 +103,7 @@ cat >"$work/paths" <<PATHS
 /-/packages
 /-/packages?q=phoenix
 /-/packages/hexpm/phoenix
-/-/source/hexpm/phoenix/1.6.1/
+/-/source/hexpm/phoenix/1.6.1
 /-/source/hexpm/phoenix/1.6.1/lib/phoenix/router.ex
 /-/git
 /-/history
@@ -110,7 +113,7 @@ PATHS
 echo "the sample (limit: 50 ms, 60 kB)"
 pages 50 <"$work/paths"
 echo "a difference of two versions (limit: 100 ms)"
-printf '%s\n' "$compared" "$compared?view=split" "$compared/mix.exs" | pages 100
+printf '%s\n' "$compared" "$compared?view=split" "$compared/mix.exs" | rounds=5 pages 100 1.1
 cat "$work/paths" - <<<"$compared" | flood
 kill "$server"
 wait "$server" 2>/dev/null || true
@@ -131,7 +134,7 @@ cat >"$work/paths" <<PATHS
 /-/history
 /-/stored
 PATHS
-[ -z "$name" ] || printf '%s\n' "/-/packages/hexpm/$name" "/-/source/hexpm/$name/$version/" >>"$work/paths"
+[ -z "$name" ] || printf '%s\n' "/-/packages/hexpm/$name" "/-/source/hexpm/$name/$version" >>"$work/paths"
 pages 150 <"$work/paths"
 flood <"$work/paths"
 kill "$server"
