@@ -62,12 +62,12 @@ impl Needed {
     }
 
     /// Adds the versions of a plugin in a mirror that its stored entry lists and that are higher than a pinned one. rebar3
-    /// takes the highest version that the entry lists, also if the lock pins a lower one.
-    pub fn add_listed_plugin(&mut self, manifest: &Manifest, entry: &EntryId, listed: &Package) {
-        let Some(pinned) = self.plugins.iter().find(|id| id.entry() == *entry) else { return };
+    /// takes the highest version that the entry lists, also if the lock pins a lower one. Returns what was added.
+    pub fn add_listed_plugin(&mut self, manifest: &Manifest, entry: &EntryId, listed: &Package) -> Vec<ReleaseId> {
+        let Some(pinned) = self.plugins.iter().find(|id| id.entry() == *entry) else { return Vec::new() };
         let stored = manifest.releases_of(&entry.repository, &entry.package).map(|(id, _)| id);
         let higher = stored.filter(|id| id.version > pinned.version && listed.release(&id.version).is_some());
-        self.releases.extend(higher.cloned());
+        higher.filter(|id| self.releases.insert((*id).clone())).cloned().collect()
     }
 
     /// Adds everything in a mirror that is in none of the `earlier` manifests, because it was added since.

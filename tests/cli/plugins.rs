@@ -124,10 +124,12 @@ fn behind_another_branch() -> Stage {
     let mut stage = Stage::with(registry(), &["native 1.0.0"]);
     stage.run(&["update"]).ok();
     let lock = fs::read_to_string(stage.project.join("hexmirror.lock")).unwrap();
-    stage.registry.publish("builder 1.1.0", &["helper ~> 0.1"], &[]);
+    stage.registry.publish("later 1.0.0", &[], &[]);
+    stage.registry.publish("builder 1.1.0", &["helper ~> 0.1", "later >= 0.0.0"], &[]);
     stage.registry.put(&stage.upstream);
     stage.run(&["update", "--refresh"]).ok();
-    assert_eq!(pins(&stage), ["plugin hexpm builder 1.1.0 for native", PINS[1]]);
+    let later = "plugin hexpm later 1.0.0 for builder";
+    assert_eq!(pins(&stage), ["plugin hexpm builder 1.1.0 for native", PINS[1], later]);
     stage.write("hexmirror.lock", &lock);
     stage.run(&["status"]).ok();
     stage
@@ -138,6 +140,7 @@ fn prune_keeps_the_version_of_a_plugin_that_rebar3_takes() {
     let stage = behind_another_branch();
     stage.run(&["prune", "--keep-days", "0"]).ok();
     stage.run(&["status"]).ok();
+    stage.run(&["list", "later"]).ok().prints("later 1.0.0");
     stage.run(&["update", "--locked"]).ok().says("nothing to do");
     stage.run(&["verify"]).ok();
     // Once no lock pins a plugin, its versions go.
@@ -307,6 +310,29 @@ fn what_cannot_be_pinned_is_named_and_does_not_make_the_mirror_stale() {
     stage.run(&["update", "--locked"]).ok().says("nothing to do");
     // An update with nothing to do is silent about it.
     stage.run(&["doctor"]).prints("cannot pin the plugin nowhere for native: upstream has no such package");
+}
+
+#[test]
+fn a_requirement_that_no_stored_version_meets_asks_upstream_again() {
+    let mut stage = Stage::without_lock(registry());
+    stage.write("rebar.lock", "[].\n");
+    stage.write("rebar.config", "{plugins, [{helper, \"~> 0.1\"}]}.\n");
+    stage.run(&["update"]).ok();
+    assert_eq!(pins(&stage), ["plugin hexpm helper 0.2.0 for ."]);
+    stage.registry.publish("helper 2.0.0", &[], &[]);
+    stage.registry.put(&stage.upstream);
+    stage.write("rebar.config", "{plugins, [{helper, \"~> 2.0\"}]}.\n");
+    stage.run(&["status"]).exits(1).prints("unpinned plugin helper for .");
+    stage.run(&["update", "--locked"]).exits(1);
+    stage.run(&["update"]).ok();
+    assert_eq!(pins(&stage), ["plugin hexpm helper 2.0.0 for ."]);
+    stage.run(&["status"]).ok();
+    // What upstream does not have either is named, and makes nothing stale.
+    stage.write("rebar.config", "{plugins, [{helper, \"~> 3.0\"}]}.\n");
+    stage.run(&["status"]).exits(1);
+    stage.run(&["update"]).ok().says("upstream has no suitable (~> 3.0) version of helper");
+    assert_eq!(pins(&stage), [""; 0]);
+    stage.run(&["status"]).ok();
 }
 
 #[test]

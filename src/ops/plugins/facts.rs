@@ -24,6 +24,10 @@ pub(in crate::ops) trait FactSource {
     fn reference(&mut self, reference: &GitRef) -> Option<RefAnswer>;
     /// Returns the configuration of the folder that a git dependency uses.
     fn revision(&mut self, pin: &GitPin) -> Result<Option<BuildConfig>>;
+    /// Returns whether upstream was just asked for an entry. `None` if it cannot be asked.
+    fn was_asked(&self, _id: &EntryId) -> Option<bool> {
+        None
+    }
     /// Notes what of the configuration of a pinned package could not be read.
     fn note(&mut self, _by: Option<&str>, _config: &BuildConfig) {}
 }

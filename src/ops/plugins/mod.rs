@@ -12,13 +12,13 @@ use super::project::{LockFile, read_locks};
 use super::update::stored_entry::read_entry;
 use super::{Project, Result};
 use crate::config::ConfigError;
-use crate::lock::{BuildTool, Definition, LockKind, own_lock_beside};
-use crate::model::ReleaseId;
+use crate::lock::{BuildTool, DefinedSource, Definition, LockKind, own_lock_beside};
+use crate::model::{EntryId, ReleaseId};
 use crate::plan::{
     LackingFact, LockedPlugins, Needed, NotMirrored, PluginAsk, PluginFacts, Resolution, Wanted, resolve,
 };
 use crate::store::Snapshot;
-use config::BuildConfig;
+use config::{BuildConfig, FILES};
 use facts::FactSource;
 
 /// The name of what the settings ask for, as hexmirror.lock has it after `for`.
@@ -126,7 +126,13 @@ impl PluginProject {
 fn learn(fact: &LackingFact, source: &mut dyn FactSource, facts: &mut PluginFacts) -> Result<bool> {
     match fact {
         LackingFact::Entry(id) => {
+            let was_asked = source.was_asked(id) == Some(true);
+            if facts.entries.contains_key(id) && (!was_asked || facts.asked.contains(id)) {
+                return Ok(false);
+            }
             let Some(entry) = source.entry(id)? else { return Ok(false) };
+            facts.can_ask = source.was_asked(id).is_some();
+            facts.asked.extend(was_asked.then(|| id.clone()));
             facts.stored.extend(source.stored(id)?);
             facts.entries.insert(id.clone(), entry);
         }
@@ -147,17 +153,42 @@ fn learn(fact: &LackingFact, source: &mut dyn FactSource, facts: &mut PluginFact
     Ok(true)
 }
 
-/// Adds the versions of plugins that rebar3 may choose instead of the pinned ones, because the stored entries list them.
+/// Adds the versions of plugins that rebar3 may choose instead of the pinned ones, because the stored entries list them, with
+/// everything that those may need in turn.
 ///
 /// # Errors
 /// Fails if the snapshot is damaged.
 pub(super) fn add_listed(needed: &mut Needed, snapshot: &Snapshot) -> Result<()> {
+    let (manifest, mut unread) = (snapshot.manifest()?, Vec::new());
     for id in needed.plugin_packages() {
         if let Some(listed) = read_entry(snapshot, &id)? {
-            needed.add_listed_plugin(snapshot.manifest()?, &id, &listed);
+            unread.extend(needed.add_listed_plugin(manifest, &id, &listed));
+        }
+    }
+    while let Some(id) = unread.pop() {
+        for package in packages_of_plugin(snapshot, &id)? {
+            let stored = manifest.releases_of(&package.repository, &package.package).map(|(id, _)| id.clone());
+            unread.extend(stored.filter(|id| needed.releases.insert(id.clone())));
         }
     }
     Ok(())
+}
+
+/// Returns the packages that rebar3 installs to use a release as a plugin: its dependencies, and the plugins that it asks for.
+fn packages_of_plugin(snapshot: &Snapshot, id: &ReleaseId) -> Result<BTreeSet<EntryId>> {
+    let entry = read_entry(snapshot, &id.entry())?;
+    let release = entry.as_ref().and_then(|entry| entry.release(&id.version));
+    let dependencies = release.into_iter().flat_map(|release| &release.dependencies);
+    let dependencies =
+        dependencies.filter(|dependency| !dependency.optional).map(|dependency| dependency.package.clone());
+    let mut files = snapshot.release_files(id, |name| FILES.contains(&name))?;
+    let config = BuildConfig::of(|name| files.remove(name));
+    let plugins = config.asks(EXTRA).filter_map(|ask| match ask.definition.source {
+        DefinedSource::Package { package, .. } => Some(package),
+        DefinedSource::Git { .. } | DefinedSource::Unknown { .. } => None,
+    });
+    let packages = dependencies.chain(plugins);
+    Ok(packages.map(|package| EntryId { repository: id.repository.clone(), package }).collect())
 }
 
 /// Returns the plugins that the locks should pin and do not, each with who asks for it, as far as a mirror shows.

@@ -55,11 +55,11 @@ impl PluginUpdate<'_> {
         transaction: &mut Transaction<'_>,
     ) -> Result<Vec<ComposedLock>> {
         let projects = PluginProject::all(self.project, locks)?;
-        let mut answers = RefAnswers::default();
+        let (mut answers, mut asked) = (RefAnswers::default(), BTreeSet::new());
         let mut mirror = MirrorFacts::new(self.project, self.base);
         for _ in 0..MAX_ROUNDS {
-            let (resolutions, notes) =
-                self.resolutions(&projects, fetched, transaction, &answers.known, &mut mirror)?;
+            let known = (&answers.known, &asked);
+            let (resolutions, notes) = self.resolutions(&projects, fetched, transaction, known, &mut mirror)?;
             let unresolved = resolutions.iter().flat_map(|resolution| &resolution.unresolved);
             let lacking: Vec<&LackingFact> = unresolved.map(|one| &one.fact).collect();
             if lacking.is_empty() {
@@ -79,7 +79,8 @@ impl PluginUpdate<'_> {
                 }
             }
             let plan = self.plan(&lacking, &resolutions, transaction)?;
-            if !(plan.absent.is_empty() && plan.releases.is_empty() && plan.git.is_empty()) {
+            asked.extend(plan.absent.iter().chain(&plan.entries).cloned());
+            if !(plan.absent.is_empty() && plan.entries.is_empty() && plan.releases.is_empty() && plan.git.is_empty()) {
                 let context = self.context(&plan)?;
                 fetched.extend(fetching::fetch(plan, context, transaction, self.progress)?);
             }
@@ -93,11 +94,11 @@ impl PluginUpdate<'_> {
         projects: &[PluginProject],
         fetched: &Fetched,
         transaction: &mut Transaction<'_>,
-        refs: &BTreeMap<GitRef, RefAnswer>,
+        (refs, asked): (&BTreeMap<GitRef, RefAnswer>, &BTreeSet<EntryId>),
         mirror: &mut MirrorFacts<'_>,
     ) -> Result<(Vec<Resolution>, BTreeSet<String>)> {
         let entries = Entries { update: self, upstream: self.upstream()?, transaction };
-        let mut facts = FetchedFacts { mirror, entries, fetched, refs, notes: BTreeSet::new() };
+        let mut facts = FetchedFacts { mirror, entries, fetched, refs, asked, notes: BTreeSet::new() };
         let resolutions = projects.iter().map(|project| project.resolve(&mut facts, self.refresh));
         let resolutions = resolutions.collect::<Result<_>>()?;
         Ok((resolutions, facts.notes))
@@ -112,7 +113,7 @@ impl PluginUpdate<'_> {
         let answer = resolve_ref(self.project, reference, self.may_ask).unwrap_or_else(|error| {
             let causes = error.with_causes();
             let message = format!(
-                "cannot ask {} for plugins, so what hexmirror.lock pins of them stays: {causes}",
+                "cannot ask {} for plugins, so what hexmirror.lock pins of them, if anything, stays: {causes}",
                 reference.0.address()
             );
             self.progress.report(Event::Warning { message });
@@ -141,6 +142,11 @@ impl PluginUpdate<'_> {
         let (mut releases, mut revisions) = (BTreeMap::new(), Vec::new());
         for fact in lacking {
             match fact {
+                // An entry that lists nothing that suits is requested anew.
+                LackingFact::Entry(id) if transaction.excerpt([id])?.entries.contains_key(id) => {
+                    plan.entries.insert(id.clone());
+                    plan.refresh = true;
+                }
                 // Upstream need not have it.
                 LackingFact::Entry(id) => drop(plan.absent.insert(id.clone())),
                 LackingFact::Release(pin) => drop(releases.insert(pin.id.clone(), pin.clone())),
@@ -285,6 +291,7 @@ struct FetchedFacts<'u, 't, 'r, 'm, 'p> {
     entries: Entries<'u, 't, 'r>,
     fetched: &'u Fetched,
     refs: &'u BTreeMap<GitRef, RefAnswer>,
+    asked: &'u BTreeSet<EntryId>,
     notes: BTreeSet<String>,
 }
 
@@ -323,6 +330,10 @@ impl FactSource for FetchedFacts<'_, '_, '_, '_, '_> {
             return self.mirror.configuration(pin, |git, names| fetched_files(git, project, address, names).map(Some));
         }
         self.mirror.revision(pin)
+    }
+
+    fn was_asked(&self, id: &EntryId) -> Option<bool> {
+        Some(self.asked.contains(id))
     }
 
     fn note(&mut self, by: Option<&str>, config: &BuildConfig) {

@@ -60,6 +60,10 @@ pub struct PluginFacts {
     pub refs: BTreeMap<GitRef, RefAnswer>,
     /// The configurations of revisions.
     pub revisions: BTreeMap<GitFolder, PackageConfig>,
+    /// Whether upstream can be asked for entries again.
+    pub can_ask: bool,
+    /// The entries that upstream was just asked for.
+    pub asked: BTreeSet<EntryId>,
 }
 
 /// What a hexmirror.lock pins.

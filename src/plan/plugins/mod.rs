@@ -43,12 +43,14 @@ pub fn resolve(asks: Vec<PluginAsk>, locked: &LockedPlugins, facts: &PluginFacts
         known,
         asks: asks.into(),
         needs: Needs::default(),
+        unsuitable: Vec::new(),
         resolution: Resolution::default(),
     };
     while let Some(ask) = resolver.asks.pop_front() {
         resolver.install(ask);
     }
     resolver.name_cycles();
+    resolver.ask_again();
     resolver.resolution
 }
 
@@ -76,10 +78,24 @@ struct Resolver<'a> {
     known: BTreeSet<PluginAsk>,
     asks: VecDeque<PluginAsk>,
     needs: Needs,
+    /// The plugins of which an entry lists no version that suits, with who asks for each.
+    unsuitable: Vec<(String, String, EntryId)>,
     resolution: Resolution,
 }
 
 impl Resolver<'_> {
+    /// Lets an update ask again for an entry that has nothing that suits, if a pin was chosen from it that nothing uses any more: the
+    /// entry is as old as the pin. Otherwise, nothing shows whether upstream was asked already.
+    fn ask_again(&mut self) {
+        for (name, by, entry) in std::mem::take(&mut self.unsuitable) {
+            let is_unused = |id: &ReleaseId| id.entry() == entry && !self.resolution.releases.contains_key(id);
+            if !self.facts.can_ask && self.before.releases.keys().any(is_unused) {
+                let fact = LackingFact::Entry(entry);
+                self.resolution.unresolved.push(Unresolved { name, by, fact, is_locked: false });
+            }
+        }
+    }
+
     /// Resolves a plugin with its dependencies, level by level.
     fn install(&mut self, ask: PluginAsk) {
         let PluginAsk { by, definition } = ask;
@@ -157,6 +173,10 @@ impl Resolver<'_> {
         let Some(highest) = suiting.max_by(|one, other| one.version.cmp(&other.version)) else {
             let requirement =
                 requirement.map_or("stable".to_owned(), |requirement| format!("suitable ({requirement})"));
+            if self.facts.can_ask && !self.facts.asked.contains(&entry) {
+                return self.lacks(step, LackingFact::Entry(entry), false);
+            }
+            self.unsuitable.push((step.definition.name.clone(), step.by.clone(), entry));
             return self.problem(step, format!("upstream has no {requirement} version of {package}"));
         };
         // rebar3 takes the highest version of the entry, so it must be there even if another one is pinned.
@@ -264,11 +284,10 @@ impl Resolver<'_> {
     /// (`rebar_prv_install_deps:handle_dep/6`), and keeps no record of those that it is about to install.
     fn name_cycles(&mut self) {
         for cycle in self.needs.cycles() {
-            let [first, .., last] = [&cycle[..1], &cycle[..]].concat()[..] else { continue };
             let shown = [&cycle[..], &cycle[..1]].concat().join(" → ");
             let reason = format!("plugins need each other to be built: {shown}; rebar3 never ends on this");
-            let (name, by) = (Some(first.to_owned()), last.to_owned());
-            self.resolution.problems.insert(PluginProblem { name, by, reason });
+            // They can be pinned all the same.
+            self.resolution.problems.insert(PluginProblem { name: None, by: cycle[0].to_owned(), reason });
         }
     }
 
