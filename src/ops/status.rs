@@ -185,6 +185,8 @@ fn with_this_machine(
     let machine = machine::new_target(project, &lists, &wanted.targets)?.into_iter().collect();
     let needed = artefacts::needed_by(project, &lists, &machine)?;
     let mut comparison = comparison.with_artefacts(&needed, excerpt);
+    // Even if they are there: as long as no lock names a machine, no command knows that they are needed.
+    comparison.artefacts = needed.into_iter().collect();
     let config = project.asset_config(locks)?;
     let machine = asset_target(project, &config, wanted)?.into_iter().collect();
     let tools = asset_tools_for(&config, &machine, wanted).into_iter();

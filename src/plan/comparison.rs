@@ -183,6 +183,20 @@ impl Comparison {
         files && hex && self.unpinned_git.is_empty() && self.git_missing.is_empty() && self.git_changed.is_empty()
     }
 
+    /// Returns whether the mirror lacks nothing, but a hexmirror.lock does not pin all of it yet.
+    pub fn lacks_only_pins(&self) -> bool {
+        let pinned = Self {
+            unpinned: Vec::new(),
+            unpinned_git: Vec::new(),
+            unpinned_tools: Vec::new(),
+            unpinned_docs: Vec::new(),
+            unpinned_asset_tools: Vec::new(),
+            unpinned_plugins: BTreeSet::new(),
+            ..self.clone()
+        };
+        pinned.is_fresh() && !self.is_fresh()
+    }
+
     /// Describes everything that the mirror lacks, without duplicates: releases, registry entries of stored releases,
     /// policies, files, git revisions. Empty if the mirror is fresh.
     pub fn lacking(&self) -> Vec<String> {

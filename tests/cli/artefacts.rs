@@ -157,6 +157,11 @@ fn a_mirror_is_stale_if_no_lock_names_a_machine_and_this_one_needs_files() {
     stage.run_with(&["status"], &[("PATH", &machine(&stage, LINUX)), ("HEXMIRROR_ARTEFACTS", "off")]).ok();
     on(&stage, LINUX, &["update"]).ok();
     on(&stage, LINUX, &["status"]).ok();
+    on(&stage, LINUX, &["targets", "remove", "x86_64-linux-gnu", "--nif", "2.16"]).ok();
+    on(&stage, LINUX, &["status"]).exits(1).prints(&format!("missing {OF_LINUX} of native 1.0.0"));
+    on(&stage, LINUX, &["update", "--locked"]).exits(1).says("hexmirror.lock");
+    on(&stage, LINUX, &["update"]).ok();
+    on(&stage, LINUX, &["status"]).ok();
     // Another machine is no reason for everyone's mirror to be stale.
     on(&stage, MACOS, &["status"]).ok();
     let advice = "no lock names a machine like this one (aarch64-darwin nif 2.17)";

@@ -481,5 +481,6 @@ fn settings_of_the_worktree_do_not_count_for_other_commits() {
     team.git(&one, &["config", "hexmirror.downloads", "https://example.test/tool.tgz"]).ok();
     team.git(&one, &["push", "--quiet", "origin", "side"]).ok();
     let lacks = "it lacks https://example.test/tool.tgz (no hexmirror.lock pins it yet)";
-    team.git(&one, &["push", "origin", "main"]).exits(1).says(lacks);
+    let ran = team.git(&one, &["push", "origin", "main"]).exits(1).says(lacks);
+    ran.says("hint: check out that branch, run `git hexmirror update`, commit hexmirror.lock, and push again");
 }

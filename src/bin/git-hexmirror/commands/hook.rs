@@ -10,6 +10,7 @@ use git_hexmirror::model::{Remote, RepositoryName};
 use git_hexmirror::ops::{
     self, CheckedOutMirror, Integration, OpError, PostCheckoutOutcome, PrePushOutcome, Project, StaleLocks, Status,
 };
+use git_hexmirror::plan::Comparison;
 
 use super::status::{no_mirror, not_mirrored_line};
 use super::{pull, push, run};
@@ -136,6 +137,11 @@ fn say_pushed(session: &Session, project: &Project, remote: &Remote, outcome: Pr
 fn stop(output: &Output, project: &Project, stale: &StaleLocks, since: &str) -> u8 {
     for (pushed, status) in &stale.branches {
         say_stale(output, project, &format!("the lock on {}{since}", pushed.branch()), status);
+    }
+    let lacks_only_pins = |status: &Status| status.comparison.as_ref().is_some_and(Comparison::lacks_only_pins);
+    if stale.branches.iter().all(|(_, status)| lacks_only_pins(status)) {
+        advise(output, "check out that branch, run `git hexmirror update`, commit hexmirror.lock, and push again");
+        return NOT_FRESH;
     }
     let has_mirror = stale.branches.iter().any(|(_, status)| status.commit.is_some());
     advise(output, &format!("{} and push again", remedy(project, has_mirror, stale.pull_from.as_ref())));
