@@ -85,7 +85,7 @@ fn a_pin_stays_while_its_repository_does_not_answer() {
     scene.update();
     let before = pins(&scene);
     assert_eq!(before.len(), 2);
-    let says = "cannot ask forge.test/x/maker for plugins, so what hexmirror.lock pins of them stays";
+    let says = "cannot ask forge.test/x/maker for plugins, so what hexmirror.lock pins of them, if anything, stays";
     scene.forge.fail(Some(Fault::Hangup));
     scene.stage.run(&["update", "--refresh"]).ok().says(says);
     assert_eq!(pins(&scene), before, "with the package that it depends on");
