@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::OnceCell;
-use tokio::{task, time};
+use tokio::time;
 
+use super::blocking::blocking;
 use super::contents::ContentsError;
 use super::work_limits::WorkLimits;
 use crate::page::Page;
@@ -49,14 +50,12 @@ impl Comparisons {
         let shared = self.shared(key);
         let made = shared.get_or_init(|| async {
             let permit = self.limits.acquire(peer).await;
-            let made = task::spawn_blocking(move || {
+            let make = move || {
                 let made = make();
                 drop(permit);
                 made
-            });
-            let item = || "this page".to_owned();
-            let made =
-                made.await.unwrap_or_else(|error| Err(ContentsError::Damaged { item: item(), source: error.into() }));
+            };
+            let made = blocking(|| "this page".to_owned(), make).await;
             (Instant::now(), Arc::new(made))
         });
         time::timeout(self.patience, made).await.ok().map(|(_, made)| made.clone())

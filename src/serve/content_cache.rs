@@ -10,6 +10,7 @@ use flate2::write::GzEncoder;
 use hyper::header::HeaderValue;
 use tokio::{runtime, task};
 
+use super::blocking::blocking;
 use super::byte_cache::{ByteCache, LoadResult};
 use super::contents::{Contents, ContentsError, Found, Resource, Tip};
 
@@ -66,8 +67,7 @@ impl ContentCache {
     ) -> Result<Option<Arc<Item>>, ContentsError> {
         let (contents, at) = (self.contents.clone(), tip.clone());
         let name = resources.first().map(Resource::to_string).unwrap_or_default();
-        let found = task::spawn_blocking(move || first_found(&*contents, &at, resources));
-        let found = found.await.map_err(|error| ContentsError::Damaged { item: name, source: error.into() })??;
+        let found = blocking(|| name, move || first_found(&*contents, &at, resources)).await?;
         let Some((resource, found)) = found else { return Ok(None) };
         let etag = etag(&found.key).ok_or_else(|| ContentsError::Damaged {
             item: resource.to_string(),
@@ -81,8 +81,7 @@ impl ContentCache {
     /// Returns whether the snapshot records that a resource does not exist upstream.
     pub(super) async fn is_absent(&self, tip: &Tip, resource: &Resource) -> Result<bool, ContentsError> {
         let (contents, at, asked) = (self.contents.clone(), tip.clone(), resource.clone());
-        let absent = task::spawn_blocking(move || contents.is_absent(&at, &asked)).await;
-        absent.unwrap_or_else(|error| Err(ContentsError::Damaged { item: resource.to_string(), source: error.into() }))
+        blocking(|| resource.to_string(), move || contents.is_absent(&at, &asked)).await
     }
 
     /// Describes the versions of Elixir whose Hex and rebar3 clients can install.
@@ -94,9 +93,7 @@ impl ContentCache {
     /// Returns whether the snapshot has a pinned index.
     pub(super) async fn has_index(&self, tip: &Tip) -> Result<bool, ContentsError> {
         let (contents, at) = (self.contents.clone(), tip.clone());
-        let has_index = task::spawn_blocking(move || contents.has_index(&at)).await;
-        let item = || "the pinned index".to_owned();
-        has_index.unwrap_or_else(|error| Err(ContentsError::Damaged { item: item(), source: error.into() }))
+        blocking(|| "the pinned index".to_owned(), move || contents.has_index(&at)).await
     }
 
     fn remember(&self, tip: &Tip, path: &str, item: Arc<Item>) {

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Mutex;
-use tokio::{task, time};
+use tokio::time;
 
+use super::blocking::blocking;
 use super::contents::ContentsError;
 use super::work_limits::{WorkLimits, WorkPermit};
 
@@ -18,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The unit of room, in bytes.
 const UNIT: usize = 1024;
 
-/// The file that a key names, if somebody downloads it.
+/// A file while somebody downloads it.
 type Shared = Arc<Mutex<Weak<Held>>>;
 
 /// The files that are being downloaded.
@@ -53,8 +54,8 @@ impl Downloads {
         Self { room, reads, patience: PATIENCE, shared: SyncMutex::default() }
     }
 
-    /// Returns the file of at most `size` bytes that `key` names, read by `read` unless somebody else is downloading it. It takes
-    /// room until the last copy of the returned [`Bytes`] is dropped. `None` if there is no room in time.
+    /// Returns a file of at most `size` bytes. Requests with the same `key` share one copy; without one, calls `read`. The copy
+    /// takes room until the last of the returned [`Bytes`] is dropped. `None` if there is no room in time.
     pub(super) async fn file(
         &self,
         peer: IpAddr,
@@ -72,14 +73,12 @@ impl Downloads {
             let room = self.room.acquire_many(peer, units).await;
             let permit = self.reads.acquire(peer).await;
             // If nobody waits for it any more, the read still goes on, so it has both permits.
-            let read = task::spawn_blocking(move || {
+            let read = move || {
                 let bytes = read();
                 drop(permit);
                 bytes.map(|bytes| Arc::new(Held { bytes, _room: room }))
-            });
-            let item = || "this file".to_owned();
-            let read =
-                read.await.unwrap_or_else(|error| Err(ContentsError::Damaged { item: item(), source: error.into() }));
+            };
+            let read = blocking(|| "this file".to_owned(), read).await;
             if let Ok(file) = &read {
                 *held = Arc::downgrade(file);
             }

@@ -25,6 +25,7 @@
 //! | `comparisons` | the pages that take long: few at a time, one for all who ask for the same |
 //! | `downloads` | the files that browsers download: a bounded number of bytes, one copy for all who ask for the same |
 //! | `work_limits` | how many git processes run, how many pages are made, and how much browsers download at once |
+//! | `blocking` | asks the contents on a thread of its own |
 //! | `content_cache` | the items of the current tip and their bytes: each is looked up once and loaded once |
 //! | `byte_cache` | the bounded cache of loaded bytes, with one load for all waiting requests |
 //! | `git` | git repositories: the smart and the dumb protocol |
@@ -39,6 +40,7 @@ mod access;
 mod answer;
 mod authority;
 mod authority_folder;
+mod blocking;
 mod byte_cache;
 mod certificate;
 mod comparisons;

@@ -13,9 +13,9 @@ use hyper::header::{
 use hyper::{Method, Request, Response, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
-use tokio::task;
 
 use super::answer::{Answer, header};
+use super::blocking::blocking;
 use super::comparisons::Comparisons;
 use super::conditional::is_known;
 use super::contents::{Contents, ContentsError, Tip, Visit};
@@ -140,14 +140,12 @@ impl Pages {
             };
         }
         let permit = self.limits.acquire(peer).await;
-        let made = task::spawn_blocking(move || {
+        let make = move || {
             let page = make();
             drop(permit);
             page
-        });
-        let item = || "this page".to_owned();
-        let made =
-            made.await.unwrap_or_else(|error| Err(ContentsError::Damaged { item: item(), source: error.into() }));
+        };
+        let made = blocking(|| "this page".to_owned(), make).await;
         made.map_err(|error| failed(&error))
     }
 

@@ -7,10 +7,10 @@ use http_body_util::{Either, Full};
 use hyper::body::{Body, Incoming};
 use hyper::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use tokio::task;
 
 use super::access::{self, Access};
 use super::answer::{Answer, header, plain};
+use super::blocking::blocking;
 use super::conditional::{self, Part};
 use super::content_cache::{ContentCache, Item};
 use super::contents::{ContentsError, Registry, Resource, Tip, Visit};
@@ -161,9 +161,7 @@ impl Service {
 
     async fn has_host(&self, tip: &Tip, name: &str) -> Result<bool, ContentsError> {
         let (contents, at, host) = (self.cache.contents().clone(), tip.clone(), name.to_owned());
-        let has = task::spawn_blocking(move || contents.has_host(&at, &host)).await;
-        let item = || format!("the list of git repositories of {name}");
-        has.unwrap_or_else(|error| Err(ContentsError::Damaged { item: item(), source: error.into() }))
+        blocking(|| format!("the list of git repositories of {name}"), move || contents.has_host(&at, &host)).await
     }
 
     async fn get<B>(&self, request: &Request<B>, arrival: Arrival) -> Result<Answer, Refusal> {
@@ -239,9 +237,8 @@ impl Service {
         let tip = tip.as_ref().map_err(|error| Refusal::from_contents(error, None))?;
         let authority = elsewhere::authority(request.uri().query(), arrival.is_secure)?;
         let (contents, at) = (self.cache.contents().clone(), tip.clone());
-        let rules = task::spawn_blocking(move || contents.instead_of(&at)).await;
         let item = || "the list of git repositories".to_owned();
-        let rules = rules.unwrap_or_else(|error| Err(ContentsError::Damaged { item: item(), source: error.into() }));
+        let rules = blocking(item, move || contents.instead_of(&at)).await;
         let instead_of = rules.map_err(|error| Refusal::from_contents(&error, Some(tip)))?;
         let base_url = self.visit(request, arrival).base_url;
         let any_origin = self.cache.contents().accepts_any_origin();

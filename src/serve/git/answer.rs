@@ -16,11 +16,12 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
-use tokio::{runtime, task};
+use tokio::runtime;
 
 use super::super::answer::{Answer, header};
+use super::super::blocking::blocking;
 use super::super::conditional::{self, Part};
-use super::super::contents::{Contents, ContentsError, GitRepository, Tip};
+use super::super::contents::{Contents, GitRepository, Tip};
 use super::super::limits::Limits;
 use super::super::refusal::{Refusal, check};
 use super::super::retries::Retries;
@@ -118,9 +119,8 @@ impl GitRepositories {
         };
         let Some(address) = request.address.clone() else { return Err(no_repository()) };
         let (contents, at, of) = (self.contents.clone(), tip.clone(), address.clone());
-        let found = task::spawn_blocking(move || contents.git_repository(&at, &of));
-        let item = format!("the git repository {address}");
-        let found = found.await.unwrap_or_else(|error| Err(ContentsError::Damaged { item, source: error.into() }));
+        let item = || format!("the git repository {address}");
+        let found = blocking(item, move || contents.git_repository(&at, &of)).await;
         let Some(repository) = found.map_err(|error| Refusal::from_contents(&error, Some(tip)))? else {
             let lacking = || Refusal::lacking_git(&address, tip);
             return self.redirect_upstream(tip, request.upstream_redirect.clone()).await?.ok_or_else(lacking);
@@ -145,9 +145,8 @@ impl GitRepositories {
     ) -> Result<Option<Answer>, Refusal> {
         let Some(UpstreamRedirect { address, rest }) = upstream_redirect else { return Ok(None) };
         let (contents, at, repository) = (self.contents.clone(), tip.clone(), address.clone());
-        let beside = task::spawn_blocking(move || contents.is_beside(&at, &repository)).await;
-        let item = format!("the git repository {address}");
-        let beside = beside.unwrap_or_else(|error| Err(ContentsError::Damaged { item, source: error.into() }));
+        let item = || format!("the git repository {address}");
+        let beside = blocking(item, move || contents.is_beside(&at, &repository)).await;
         if !beside.map_err(|error| Refusal::from_contents(&error, Some(tip)))? {
             return Ok(None);
         }
