@@ -25,14 +25,24 @@ impl Checkout {
     pub fn is_ancestor(&self, old: Revision, new: Revision) -> Result<bool> {
         let git = Repository::open(self.folder())?.git;
         let [old, new] = [old, new].map(|revision| ObjectId::from_bytes_or_panic(revision.as_bytes()));
-        let action = "search the history of a git dependency";
-        for commit in git.rev_walk([new]).all().map_err(StoreError::git(action))?.take(MAX_SEARCHED) {
-            if commit.map_err(StoreError::git(action))?.id == old {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        is_reachable(&git, old, new, MAX_SEARCHED, "search the history of a git dependency")
     }
+}
+
+/// Returns whether `old` is among the newest commits of the history of `new`.
+fn is_reachable(
+    git: &gix::Repository,
+    old: ObjectId,
+    new: ObjectId,
+    newest: usize,
+    action: &'static str,
+) -> Result<bool> {
+    for commit in git.rev_walk([new]).all().map_err(StoreError::git(action))?.take(newest) {
+        if commit.map_err(StoreError::git(action))?.id == old {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 impl Repository {
@@ -43,13 +53,7 @@ impl Repository {
     pub fn is_ancestor(&self, old: ObjectId, new: ObjectId) -> Result<bool> {
         // The merge base would not do: for commits made within one second, gix 0.90 may return one that is not the
         // best.
-        let action = "compare the histories of two mirrors";
-        for commit in self.git.rev_walk([new]).all().map_err(StoreError::git(action))? {
-            if commit.map_err(StoreError::git(action))?.id == old {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        is_reachable(&self.git, old, new, usize::MAX, "compare the histories of two mirrors")
     }
 
     /// Returns whether a commit is in the history of any of `tips`.

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use super::finding::{Finding, Topic};
 use crate::lock::own_lock_beside;
-use crate::ops::artefacts::{machine, stored_lists};
+use crate::ops::artefacts::stored_lists;
 use crate::ops::plugins::facts::MirrorFacts;
 use crate::ops::plugins::resolutions;
 use crate::ops::project::LockFile;
-use crate::ops::update::asset_tools::asset_target;
+use crate::ops::update::new_machine::needed_machine;
 use crate::ops::{Project, Result, mirror_source};
 use crate::plan::{PluginProblem, Resolution};
 
@@ -82,10 +82,7 @@ fn machine(project: &Project, locks: &[LockFile]) -> Result<Option<Finding>> {
     let Some(source) = mirror_source(project)?.filter(|_| !wanted.targets.is_empty()) else { return Ok(None) };
     let snapshot = project.snapshot_of(source.remote.as_ref(), source.commit)?;
     let lists = stored_lists(wanted.releases.values(), &snapshot)?;
-    let target = match machine::new_target(project, &lists, &wanted.targets)? {
-        None => asset_target(project, &project.asset_config(locks)?, &wanted)?,
-        target => target,
-    };
+    let target = needed_machine(project, &lists, &project.asset_config(locks)?, &wanted)?;
     Ok(target.map(|target| {
         let text =
             format!("no lock names a machine like this one ({target}), so precompiled files for it may be missing");

@@ -3,7 +3,10 @@
 use std::convert::Infallible;
 
 use crate::lock::{AppFolders, RebarConfig};
+use crate::model::ReleaseId;
+use crate::ops::Result;
 use crate::plan::{PROJECT, PackageConfig, PluginAsk};
+use crate::store::Snapshot;
 
 /// The file that names plugins.
 pub(in crate::ops) const REBAR_CONFIG: &str = "rebar.config";
@@ -65,6 +68,15 @@ impl BuildConfig {
             format!("{whose}rebar.config: {pattern} in project_app_dirs is not read; {how}")
         }));
         folders
+    }
+
+    /// Reads the files of a release in a snapshot.
+    ///
+    /// # Errors
+    /// Fails if the release is damaged.
+    pub fn stored(snapshot: &Snapshot, id: &ReleaseId) -> Result<Self> {
+        let mut files = snapshot.release_files(id, |name| FILES.contains(&name))?;
+        Ok(Self::of(|name| files.remove(name)))
     }
 
     /// Adds what an application of the project says. rebar3 installs its plugins, but not its project plugins

@@ -86,8 +86,7 @@ impl FactSource for MirrorFacts<'_> {
         if !manifest.releases.get(&pin.id).is_some_and(|stored| pin.accepts(stored)) {
             return Ok(None);
         }
-        let mut files = snapshot.release_files(&pin.id, |name| FILES.contains(&name))?;
-        Ok(Some(BuildConfig::of(|name| files.remove(name))))
+        BuildConfig::stored(snapshot, &pin.id).map(Some)
     }
 
     fn reference(&mut self, _: &GitRef) -> Option<RefAnswer> {

@@ -18,7 +18,7 @@ use crate::plan::{
     LackingFact, LockedPlugins, Needed, NotMirrored, PluginAsk, PluginFacts, Resolution, Wanted, resolve,
 };
 use crate::store::Snapshot;
-use config::{BuildConfig, FILES};
+use config::BuildConfig;
 use facts::FactSource;
 
 /// The name of what the settings ask for, as hexmirror.lock has it after `for`.
@@ -181,8 +181,7 @@ fn packages_of_plugin(snapshot: &Snapshot, id: &ReleaseId) -> Result<BTreeSet<En
     let dependencies = release.into_iter().flat_map(|release| &release.dependencies);
     let dependencies =
         dependencies.filter(|dependency| !dependency.optional).map(|dependency| dependency.package.clone());
-    let mut files = snapshot.release_files(id, |name| FILES.contains(&name))?;
-    let config = BuildConfig::of(|name| files.remove(name));
+    let config = BuildConfig::stored(snapshot, id)?;
     let plugins = config.asks(EXTRA).filter_map(|ask| match ask.definition.source {
         DefinedSource::Package { package, .. } => Some(package),
         DefinedSource::Git { .. } | DefinedSource::Unknown { .. } => None,

@@ -16,7 +16,7 @@ mod health;
 mod learned;
 pub(in crate::ops) mod leftovers;
 pub(in crate::ops) mod message;
-mod new_machine;
+pub(in crate::ops) mod new_machine;
 mod outcome;
 pub(in crate::ops) mod pinning;
 mod plugins;

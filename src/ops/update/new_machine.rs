@@ -2,10 +2,12 @@
 
 use super::asset_tools::asset_target;
 use super::outcome::UpdateOptions;
+use crate::hex::asset_tools::AssetConfig;
 use crate::model::Target;
-use crate::ops::artefacts::{machine, stored_lists};
+use crate::ops::artefacts::{ReleaseLists, machine, stored_lists};
 use crate::ops::status::{Status, needs_machines};
 use crate::ops::{Project, Result};
+use crate::plan::Wanted;
 
 /// Returns this machine if the locks must name it, because packages have precompiled files for it. That they need not is
 /// remembered.
@@ -24,16 +26,26 @@ pub(super) fn new_machine(project: &Project, options: &UpdateOptions, status: &S
     let lists = snapshot.map(|snapshot| stored_lists(wanted.releases.values(), &snapshot)).transpose()?;
     let lists = lists.unwrap_or_default();
     let config = project.asset_config(&all)?;
-    let target = match machine::new_target(project, &lists, &wanted.targets)? {
-        None => asset_target(project, &config, &wanted)?,
-        target => target,
-    };
+    let target = needed_machine(project, &lists, &config, &wanted)?;
     if target.is_none() {
         // Without lists and asset tools, no machine needs anything, today or another day.
         let needs_none = lists.is_empty() && config.versions.is_empty();
         machine::settle(project, digest.as_ref().filter(|_| !needs_none).unwrap_or(locks));
     }
     Ok(target)
+}
+
+/// Returns this machine if precompiled files of packages or asset tools are needed for it, and no lock names it.
+pub(in crate::ops) fn needed_machine(
+    project: &Project,
+    lists: &ReleaseLists,
+    config: &AssetConfig,
+    wanted: &Wanted,
+) -> Result<Option<Target>> {
+    match machine::new_target(project, lists, &wanted.targets)? {
+        None => asset_target(project, config, wanted),
+        target => Ok(target),
+    }
 }
 
 /// Returns whether an update may add this machine to a lock.
