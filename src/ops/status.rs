@@ -123,8 +123,7 @@ pub(super) fn compare_with(
     let Compared { wanted, excerpt, mut comparison } = compared(project, snapshot.as_ref(), locks)?;
     let mut depends_on_machine = false;
     if wanted.targets.is_empty() && needs_machines(project) {
-        (comparison, depends_on_machine) =
-            with_this_machine(project, comparison, snapshot.as_ref(), &wanted, &excerpt, locks)?;
+        (comparison, depends_on_machine) = with_this_machine(project, comparison, snapshot.as_ref(), &wanted, locks)?;
     }
     let extra = match &snapshot {
         Some(snapshot) if particulars => Some(Extra::new(&wanted, snapshot.manifest()?)),
@@ -174,19 +173,16 @@ pub(super) fn compared_pins(project: &Project, snapshot: Option<&Snapshot>, want
 /// Returns also whether another machine could need something else.
 fn with_this_machine(
     project: &Project,
-    comparison: Comparison,
+    mut comparison: Comparison,
     snapshot: Option<&Snapshot>,
     wanted: &Wanted,
-    excerpt: &Manifest,
     locks: &[LockFile],
 ) -> Result<(Comparison, bool)> {
     let lists = snapshot.map(|snapshot| artefacts::stored_lists(wanted.releases.values(), snapshot)).transpose()?;
     let lists = lists.unwrap_or_default();
     let machine = machine::new_target(project, &lists, &wanted.targets)?.into_iter().collect();
-    let needed = artefacts::needed_by(project, &lists, &machine)?;
-    let mut comparison = comparison.with_artefacts(&needed, excerpt);
     // Even if they are there: as long as no lock names a machine, no command knows that they are needed.
-    comparison.artefacts = needed.into_iter().collect();
+    comparison.artefacts = artefacts::needed_by(project, &lists, &machine)?.into_iter().collect();
     let config = project.asset_config(locks)?;
     let machine = asset_target(project, &config, wanted)?.into_iter().collect();
     let tools = asset_tools_for(&config, &machine, wanted).into_iter();

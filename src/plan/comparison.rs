@@ -174,27 +174,27 @@ impl Comparison {
     /// Returns whether the mirror has everything that the locks pin and that can be mirrored. All parts of the program
     /// use this definition of "fresh".
     pub fn is_fresh(&self) -> bool {
-        let hex = self.missing.is_empty() && self.changed.is_empty() && self.entries.is_empty();
-        let hex = hex && self.policies.is_empty();
-        let files = self.files.is_empty() && self.unpinned.is_empty() && self.unpinned_plugins.is_empty();
-        let files = files && self.unpinned_tools.is_empty() && self.artefacts.is_empty();
-        let files = files && self.unpinned_docs.is_empty();
-        let files = files && self.unpinned_asset_tools.is_empty();
-        files && hex && self.unpinned_git.is_empty() && self.git_missing.is_empty() && self.git_changed.is_empty()
+        self.has_all_pinned() && self.is_all_pinned()
     }
 
     /// Returns whether the mirror lacks nothing, but a hexmirror.lock does not pin all of it yet.
     pub fn lacks_only_pins(&self) -> bool {
-        let pinned = Self {
-            unpinned: Vec::new(),
-            unpinned_git: Vec::new(),
-            unpinned_tools: Vec::new(),
-            unpinned_docs: Vec::new(),
-            unpinned_asset_tools: Vec::new(),
-            unpinned_plugins: BTreeSet::new(),
-            ..self.clone()
-        };
-        pinned.is_fresh() && !self.is_fresh()
+        self.has_all_pinned() && !self.is_all_pinned()
+    }
+
+    /// Returns whether the mirror has everything that the locks pin.
+    fn has_all_pinned(&self) -> bool {
+        let hex = self.missing.is_empty() && self.changed.is_empty() && self.entries.is_empty();
+        let hex = hex && self.policies.is_empty();
+        let files = self.files.is_empty() && self.artefacts.is_empty();
+        hex && files && self.git_missing.is_empty() && self.git_changed.is_empty()
+    }
+
+    /// Returns whether a hexmirror.lock pins everything that the settings and the packages ask for.
+    fn is_all_pinned(&self) -> bool {
+        let files = self.unpinned.is_empty() && self.unpinned_docs.is_empty() && self.unpinned_tools.is_empty();
+        let tools = self.unpinned_asset_tools.is_empty() && self.unpinned_plugins.is_empty();
+        files && tools && self.unpinned_git.is_empty()
     }
 
     /// Describes everything that the mirror lacks, without duplicates: releases, registry entries of stored releases,

@@ -27,10 +27,7 @@ impl ReleaseFlags {
     /// Returns what is not known yet. Another reason makes a retirement new; another message does not.
     #[must_use]
     pub fn beyond(mut self, known: &Self) -> Self {
-        let reason = |flags: &Self| flags.retired.as_ref().map(|retired| retired.reason);
-        if reason(&self) == reason(known) {
-            self.retired = None;
-        }
+        self.retired = self.retired.filter(|retired| !known.is_retired_like(retired));
         self.advisories.retain(|advisory| !known.has(advisory));
         self
     }
@@ -38,10 +35,13 @@ impl ReleaseFlags {
     /// Returns what is known already: what [`Self::beyond`] leaves out.
     #[must_use]
     pub fn within(mut self, known: &Self) -> Self {
-        let new = self.clone().beyond(known);
-        self.retired = self.retired.filter(|_| new.retired.is_none());
+        self.retired = self.retired.filter(|retired| known.is_retired_like(retired));
         self.advisories.retain(|advisory| known.has(advisory));
         self
+    }
+
+    fn is_retired_like(&self, retired: &Retirement) -> bool {
+        self.retired.as_ref().is_some_and(|own| own.reason == retired.reason)
     }
 
     fn has(&self, advisory: &Advisory) -> bool {

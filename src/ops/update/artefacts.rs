@@ -54,12 +54,12 @@ impl ArtefactUpdate<'_> {
     /// says.
     pub fn fetch(&self, fetched: &mut Fetched, transaction: &mut Transaction<'_>) -> Result<NeededArtefacts> {
         let lists = self.lists(fetched)?;
-        let target = match self.adds_machine {
+        let must_have_machine = self.locked && self.wanted.targets.is_empty();
+        let target = match self.adds_machine || must_have_machine {
             true => new_target(self.project, &lists, &self.wanted.targets)?,
             false => None,
         };
-        let lacks_machine = self.locked && self.wanted.targets.is_empty();
-        if lacks_machine && new_target(self.project, &lists, &self.wanted.targets)?.is_some() {
+        if must_have_machine && target.is_some() {
             return Err(OpError::LockWouldChange { file: OWN_LOCK.to_owned(), is_bare: false });
         }
         let targets = self.wanted.targets.iter().cloned().chain(target.clone()).collect();

@@ -12,8 +12,8 @@ use crate::session::Session;
 /// Show what the mirror lacks, or which dependencies changed between commits
 ///
 /// Without a revision, compares the locks with the mirror (with --format markdown, HEAD with the worktree). REV..REV compares
-/// the locks of two commits, REV compares those of a
-/// commit with the worktree, and REV...REV compares those of the merge base of two commits with the second one.
+/// the locks of two commits, REV compares those of a commit with the worktree, and REV...REV compares those of the merge base
+/// of two commits with the second one.
 ///
 /// With --source, compares the source code of the dependencies that changed, or of the given packages, as the mirror has it.
 /// Without a revision, --source compares HEAD with the worktree.

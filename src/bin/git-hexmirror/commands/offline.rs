@@ -64,11 +64,10 @@ pub fn say_what_left(output: &Output, failed: &FailedRequests, isolation: &Isola
         output
             .say(styled(BAD, "offline:") + format!(" the command asked the mirror for {things} that it does not have"));
     }
-    if left.is_empty() {
-        if lacking == 0 {
-            output.say(styled(GOOD, "offline:") + " the command asked the proxy for nothing but the mirror");
-        }
-    } else {
+    if left.is_empty() && lacking == 0 {
+        output.say(styled(GOOD, "offline:") + " the command asked the proxy for nothing but the mirror");
+    }
+    if !left.is_empty() {
         let hosts = count(left.len(), "address that is", "addresses that are");
         output.say(
             styled(BAD, "offline:") + format!(" the command asked for {hosts} not in the mirror, and was refused:"),
